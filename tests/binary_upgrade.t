@@ -110,7 +110,7 @@ for my $state ('', " state=$d/state") {
 
 	# A place of an old worker counts in the new ones.
 	kill 'WINCH', $old;
-	ok((poll { !grep { is_serving($_) } @old_workers }), "$name: the old workers take no more");
+	ok((poll { !grep { is_accepting($t, $_) } @old_workers }), "$name: the old workers take no more");
 	control("$d/control.sock", 'drop', client => 'free');
 	ok(is_cut($dropped), "$name: a new worker has a request of an old one dropped");
 	is(join(' ', map { status(get('/v1/models', 'X-API-Key: key-placed', "X-Real-IP: 10.0.$_.1")) } 1, 0), '403 200',
@@ -143,7 +143,7 @@ for my $state ('', " state=$d/state") {
 	uses(\$used);
 	my ($new) = $t->read_file('nginx.pid') =~ /(\d+)/;
 	kill 'WINCH', $again;
-	poll { !grep { is_serving($_) } @workers };
+	poll { !grep { is_accepting($t, $_) } @workers };
 	uses(\$used, "$name: by the newest");
 	kill 'HUP', $again;
 	kill 'QUIT', $new;
@@ -292,14 +292,6 @@ sub answers {
 sub is_cut {
 	my ($connection) = @_;
 	return !defined $connection->peek(sub { 0 }) && $connection->{ended};
-}
-
-# Whether a worker takes connections.
-sub is_serving {
-	my ($pid) = @_;
-	open my $file, '<', "/proc/$pid/cmdline" or return 0;
-	my $title = <$file> // '';
-	return $title =~ /worker process(?! is shutting)/ ? 1 : 0;
 }
 
 # Whether a process still has the parent that started it as a daemon, or as the newer nginx.

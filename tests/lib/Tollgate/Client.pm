@@ -14,8 +14,8 @@ use Test::Nginx qw/http_content log_in log_out port/;
 use Time::HiRes qw/sleep time/;
 use Tollgate qw/get status/;
 
-our @EXPORT = qw/request connection content_json curl ping poll audit_lines workers reload_and_wait wait_for_new
-	connections_to_workers configtest/;
+our @EXPORT = qw/request connection content_json curl ping poll audit_lines workers is_accepting reload_and_wait
+	wait_for_new connections_to_workers configtest/;
 
 # Only a failing test waits so long.
 use constant PATIENCE => 60;
@@ -79,11 +79,19 @@ sub workers {
 	my ($t) = @_;
 	my ($master) = $t->read_file('nginx.pid') =~ /(\d+)/;
 	return grep {
-		my $pid = $_;
-		my $title = _slurp("/proc/$pid/cmdline");
-		my ($parent) = _slurp("/proc/$pid/stat") =~ /^.*\) \S+ (\d+)/;
-		($parent // 0) == $master && $title =~ /worker process(?! is shutting)/;
+		my ($parent) = _slurp("/proc/$_/stat") =~ /^.*\) \S+ (\d+)/;
+		($parent // 0) == $master && is_accepting($t, $_);
 	} map { m!/proc/(\d+)$! } glob('/proc/[0-9]*');
+}
+
+# Whether a process is a worker that accepts connections.
+sub is_accepting {
+	my ($t, $pid) = @_;
+	my $title = _slurp("/proc/$pid/cmdline");
+	return $title =~ /worker process(?! is shutting)/ if $title eq '' || $title =~ /^nginx: /;
+	# Under valgrind the kernel shows the arguments of valgrind, which never change.
+	my $log = _slurp($t->testdir() . '/error.log');
+	return $log =~ /: start worker process $pid$/m && $log !~ / $pid#\S+ gracefully shutting down/;
 }
 
 sub _slurp {
