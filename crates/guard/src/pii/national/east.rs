@@ -12,7 +12,7 @@ const DOWOD: &str = r"(?-u:\b)[A-Z]{3} ?[0-9]{6}(?-u:\b)";
 
 const ELEVEN: &[&str] = &["00000000000"];
 const NIP: &[&str] = &["000-000-00-00", "000-00-00-000", "000 000 00 00", "0000000000"];
-const NIP_CONTEXT: &[&str] = &["nip", "identyfikacji podatkowej", "podatkowy", "vat", "tax id"];
+const NIP_CONTEXT: &[&str] = &["nip", "identyfikacji podatkowej", "podatkowy", "tax id"];
 const RODNE_CISLO: &[&str] = &["000000/0000", "0000000000"];
 const CNP: &[&str] = &["0000000000000"];
 const EGN: &[&str] = &["0000000000"];
