@@ -17,8 +17,12 @@
 //!   and that of the requests in flight, carry a number that is given out once in the life of a
 //!   zone.
 
+mod eviction;
+
+use eviction::Strictness;
+
 use super::ask::{Kind, Now, SLOT_WORDS};
-use super::bucket::{full_word, is_plain_idle, Level, PLAIN};
+use super::bucket::full_word;
 use super::budget;
 use super::census::Census;
 use super::frozen::FROZEN;
@@ -38,16 +42,6 @@ pub(super) const SET_WORDS: usize = WAYS * 2 + WAYS * SLOT_WORDS;
 pub(super) struct SlotPlace {
     pub(super) set: usize,
     pub(super) way: usize,
-}
-
-/// Which slots may be given away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Strictness {
-    /// Those of which nothing counts any more.
-    Strict,
-    /// Also those with nothing but money that was spent in the future: by a clock that was wrong. Else
-    /// they would be taken until that date.
-    Lenient,
 }
 
 /// The slot belongs to another key by now.
@@ -161,24 +155,12 @@ impl<'z> Slots<'z> {
         sets.flat_map(|set| (0..WAYS).map(move |way| SlotPlace { set, way }))
     }
 
-    /// Whether anything of a slot that somebody has counts yet.
-    fn is_live(&self, place: SlotPlace, now: Now) -> bool {
-        !self.is_unused(place, now, Strictness::Strict)
-    }
-
     /// How many are taken: of sets that lie all over, if there are more than are looked at.
     pub(super) fn census(&self, now: Now) -> Census {
         Census::of_sets(self.sets(), WAYS, |set| {
             let (low, _) = self.tags(set);
             let taken = low.iter().enumerate().filter(|(_, tag)| tag.load(Ordering::Relaxed) != 0);
             taken.filter(|(way, _)| self.is_live(SlotPlace { set, way: *way }, now)).count()
-        })
-    }
-
-    /// Whether all words of a slot may be forgotten.
-    fn is_unused(&self, place: SlotPlace, now: Now, strictness: Strictness) -> bool {
-        self.slot(place).iter().enumerate().all(|(index, word)| {
-            self.may_forget(index, word.load(Ordering::Acquire), now, strictness)
         })
     }
 
@@ -248,87 +230,6 @@ impl<'z> Slots<'z> {
             (Some(_), Some(other)) if spare_second > spare_first => Some(other),
             (Some(place), _) => Some(place),
             (None, place) => place,
-        }
-    }
-
-    /// Empties an idle slot. The caller holds the zone's mutex.
-    fn evict(&self, key: Key, now: Now) -> Option<SlotPlace> {
-        for strictness in [Strictness::Strict, Strictness::Lenient] {
-            for place in self.places(key) {
-                if self.freeze(place, now, strictness) {
-                    let (low, _) = self.tags(place.set);
-                    low.get(place.way)?.store(0, Ordering::Release);
-                    return Some(place);
-                }
-            }
-        }
-        None
-    }
-
-    /// Freezes every word of a slot if all may be forgotten, or none.
-    fn freeze(&self, place: SlotPlace, now: Now, strictness: Strictness) -> bool {
-        let slot = self.slot(place);
-        // Reading first spares a busy slot the writes.
-        if !self.is_unused(place, now, strictness) {
-            return false;
-        }
-        for (index, word) in slot.iter().enumerate() {
-            if planted!(FrozenUnseen) {
-                word.store(FROZEN, Ordering::Release);
-                continue;
-            }
-            let seen = word.load(Ordering::Acquire);
-            let frozen = self.may_forget(index, seen, now, strictness) && {
-                if Kind::of(index) == Kind::Concurrency {
-                    // Whoever wrote this word may have died before it could say so elsewhere.
-                    self.ledger.help(seen);
-                }
-                word.compare_exchange(seen, FROZEN, Ordering::AcqRel, Ordering::Acquire).is_ok()
-            };
-            if !frozen {
-                // Somebody came back for it. The words before were idle, so nothing is forgotten.
-                self.renew(place, index, now);
-                return false;
-            }
-        }
-        true
-    }
-
-    /// Whether nothing of a word counts any more.
-    pub(super) fn is_idle(&self, index: usize, word: u64, now: Now) -> bool {
-        self.may_forget(index, word, now, Strictness::Strict)
-    }
-
-    /// Whether a word may be forgotten. What a worker froze and left behind when it died under the
-    /// mutex was idle, too.
-    fn may_forget(&self, index: usize, word: u64, now: Now, strictness: Strictness) -> bool {
-        if word == FROZEN {
-            return true;
-        }
-        match Kind::of(index) {
-            Kind::Bucket => {
-                let level = Level::of(word);
-                match level.index {
-                    PLAIN => is_plain_idle(level, now.mono),
-                    rate => self.rates.get(rate).is_some_and(|s| s.is_idle(level, now.mono)),
-                }
-            }
-            Kind::Budget(calendar) => {
-                budget::is_idle(calendar, word, now.wall)
-                    || strictness == Strictness::Lenient
-                        && budget::is_ahead(calendar, word, now.wall)
-            }
-            Kind::Concurrency => Ledger::is_idle(word),
-        }
-    }
-
-    /// Undoes what a worker that died under the mutex left frozen. The caller holds the mutex.
-    fn thaw(&self, place: SlotPlace, now: Now) {
-        for (index, word) in self.slot(place).iter().enumerate() {
-            // Only holders of the mutex freeze, so no one else is about to change a frozen word.
-            if word.load(Ordering::Acquire) == FROZEN {
-                word.store(self.fresh(index, now), Ordering::Release);
-            }
         }
     }
 
