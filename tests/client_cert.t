@@ -225,10 +225,6 @@ my @others = (
 );
 put_keys();
 
-my $seconds = 12;
-new_cert('ca', 'short', san => "URI:$spiffe/short", seconds => $seconds);
-my $short_ends = time() + $seconds - 1;
-
 $t->run();
 
 sub put_keys {
@@ -255,8 +251,10 @@ my $acme = '200 acme client_cert web pro';
 # who it is
 
 # The one that ends soon is first, while it is good.
-my $short = tls_connection('short', 8080, '-servername', 'localhost');
-my $first = told($short->ask(request('/')));
+my ($short_ends, $first, $short) = with_short_cert('200 short client_cert short free', { san => "URI:$spiffe/short" }, sub {
+	my $connection = tls_connection('short', 8080, '-servername', 'localhost');
+	return (told($connection->ask(request('/'))), $connection);
+});
 is($first, '200 short client_cert short free', 'a certificate that ends soon');
 
 is(at('web', '/'), $acme, 'a workload');

@@ -21,7 +21,7 @@ select STDOUT; $| = 1;
 my $t = Test::Nginx->new()->has(qw/http proxy rewrite http_ssl/)
 	->has_daemon('curl')->has_daemon('openssl');
 
-$t->plan(34)->write_file_expand('nginx.conf', <<'EOF');
+$t->plan(35)->write_file_expand('nginx.conf', <<'EOF');
 
 %%TEST_GLOBALS%%
 
@@ -119,7 +119,6 @@ new_ca('self');
 new_cert('ca', 'server', san => 'DNS:localhost');
 new_cert('ca', 'mine', san => 'URI:spiffe://example.org/mine');
 new_cert('ca', 'theirs', san => 'URI:spiffe://example.org/theirs');
-new_cert('ca', 'short', seconds => 10);
 
 my $secret = 'a secret of thirty-two bytes or so';
 $t->write_file('secret', $secret);
@@ -204,12 +203,16 @@ is(with(undef, $mine, '/', 8080, '-H', "X-Forwarded-Client-Cert: Hash=$hash"), $
 
 # it ends with its certificate
 
-my $short = tls_connection('short', 8080);
-my $request = request('/', 'Authorization: Bearer ' . bound_to('short'));
-is(told($short->ask($request)), $good, 'a certificate that ends soon');
+my ($ends, $first, $short, $request) = with_short_cert($good, {}, sub {
+	my $connection = tls_connection('short', 8080);
+	my $asked = request('/', 'Authorization: Bearer ' . bound_to('short'));
+	return (told($connection->ask($asked)), $connection, $asked);
+});
+is($first, $good, 'a certificate that ends soon');
 my $last;
 poll { ($last = told($short->ask($request))) ne $good };
 is($last, '401 expired_credential', 'a token ends with its certificate');
+cmp_ok(time(), '>=', $ends, 'and not before its time');
 $short->close();
 
 my @lines = audit_lines($t, 'audit.log', 30);

@@ -13,7 +13,7 @@ use POSIX qw/strftime/;
 use Test::Nginx qw/port/;
 use Tollgate::Client qw/curl/;
 
-our @EXPORT = qw/certs_in new_ca new_cert pem der_sha256 thumbprint with_cert tls_connection path_of
+our @EXPORT = qw/certs_in new_ca new_cert with_short_cert pem der_sha256 thumbprint with_cert tls_connection path_of
 	put_file/;
 
 my $dir;
@@ -64,6 +64,21 @@ sub new_cert {
 	my @utc = map { strftime('%Y%m%d%H%M%SZ', gmtime(time() + $_)) } -60, $of{seconds} // 86400;
 	_openssl("ca -batch -notext -preserveDN -config $dir/$ca.cnf -cert $dir/$ca.pem -keyfile $dir/$ca.key "
 		. "-startdate $utc[0] -enddate $utc[1] -extfile $dir/$name.ext -in $dir/$name.csr -out $dir/$name.pem");
+}
+
+# Has $ask->() use a certificate of the name "short" that ends soon: after twice the time of the last try, if that was too short
+# for this machine. What $ask->() returned, if its first value is what is expected, and when the certificate ends.
+sub with_short_cert {
+	my ($expected, $of, $ask) = @_;
+	my ($ends, @answer);
+	for my $seconds (3, 6, 12, 24, 48, 96) {
+		$ends = time() + $seconds;
+		new_cert('ca', 'short', %$of, seconds => $seconds);
+		@answer = $ask->();
+		last if $answer[0] eq $expected;
+	}
+	# The second in which the certificate was made has begun before.
+	return ($ends - 1, @answer);
 }
 
 sub pem {

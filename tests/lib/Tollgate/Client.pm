@@ -74,10 +74,22 @@ sub audit_lines {
 		split /\n/, $text // '';
 }
 
-# The workers that accept connections.
+# The workers that accept connections, once there are as many as nginx.conf asks for: one that is just forked has no title of its
+# own yet.
 sub workers {
 	my ($t) = @_;
+	my ($wanted) = $t->read_file('nginx.conf') =~ /^\s*worker_processes\s+(\d+);/m;
 	my ($master) = $t->read_file('nginx.pid') =~ /(\d+)/;
+	my @found;
+	poll {
+		@found = _workers_of($t, $master);
+		@found >= ($wanted // 1) || _slurp("/proc/$master/stat") !~ /^.*\) [^Z]/;
+	};
+	return @found;
+}
+
+sub _workers_of {
+	my ($t, $master) = @_;
 	return grep {
 		my ($parent) = _slurp("/proc/$_/stat") =~ /^.*\) \S+ (\d+)/;
 		($parent // 0) == $master && is_accepting($t, $_);
